@@ -39,7 +39,8 @@ class Command(TyperCommand):
             if error.param is None or type(error) is not typer.BadParameter:
                 raise  # typer's message names the missing option
             name = error.param.opts[0] if error.param.param_type_name == "option" else str(error.param.name).upper()
-            raise ParameterError(f"{name}: {error.message}") from None
+            reason = error.message.removeprefix("Value error, ").removesuffix(".")  # pydantic's form of it
+            raise ParameterError(f"{name}: {reason}") from None
 
 
 def _find_empty(arguments: list[str]) -> Iterator[str]:

@@ -77,9 +77,10 @@ def _describe(state: "PipelineState") -> Iterator[tuple[str, str]]:
     if state.symbols is not None:
         yield "last run", _describe_run(state.last_run, "none of tracked symbols yet" if state.markets else "none yet")
         symbols = state.symbols
+        by_health = ", ".join(f"{number:,} {health}" for health, number in symbols.by_health.items())
         yield (
             "symbols",
-            f"{symbols.tracked:,} tracked, {len(symbols.behind):,} behind, {len(symbols.never_loaded):,} without bars, "
+            f"{symbols.tracked:,} tracked: {by_health}; {len(symbols.never_loaded):,} without bars, "
             f"{len(symbols.failed):,} failed in their last load",
         )
     for market in state.markets or ():

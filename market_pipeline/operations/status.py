@@ -19,7 +19,7 @@ from market_pipeline.operations.up_session import probe_services
 from market_pipeline.orchestration.scheduler_status import NOT_RUNNING
 from market_pipeline.warehouse.adjustment import UnknownAdjustment, find_unknown_adjustments
 from market_pipeline.warehouse.corporate_action_refresh import ActionsBehind, find_actions_behind
-from market_pipeline.warehouse.coverage import FILLABLE, Row, read_coverage
+from market_pipeline.warehouse.coverage import FILLABLE, HEALTHS, Row, read_coverage
 from market_pipeline.warehouse.database_errors import build_unavailable_error
 from market_pipeline.warehouse.database_probe import WarehouseProbe, probe_warehouse
 from market_pipeline.warehouse.statements import read_statement
@@ -56,9 +56,13 @@ class LastRun:
 
 @dataclass(frozen=True)
 class SymbolsState:
-    """The tracked symbols: their number, those behind or without bars, and the last error of those that failed."""
+    """The tracked symbols: their number, also by `health`, and their names by what is wrong.
+
+    `behind` names those whose newest bar is old, whatever their health; `failed` has the error of each one's last load.
+    """
 
     tracked: int
+    by_health: Mapping[str, int]
     behind: Sequence[str]
     never_loaded: Sequence[str]
     failed: Mapping[str, str]
@@ -167,6 +171,7 @@ def _read_dagster(settings: Settings, warehouse: Engine, now: datetime) -> Dagst
 def _summarize_symbols(rows: Sequence[Row]) -> SymbolsState:
     return SymbolsState(
         tracked=len(rows),
+        by_health={name: sum(row["health"] == name for row in rows) for name in HEALTHS},
         behind=[row["symbol"] for row in rows if row["behind"] and row["loaded"]],
         never_loaded=[row["symbol"] for row in rows if row["last_session"] is None],
         failed={row["symbol"]: row["last_error"] for row in rows if row["last_error"]},

@@ -197,8 +197,9 @@ class PolygonClient(SelfClosing):
                 if tickers:
                     return max(tickers, key=lambda ticker: ticker.delisted or date.min)
             near = self._fetch_tickers(_build_search_params(symbol.name, symbol.asset_class), trace)
-            names = ", ".join(ticker.ticker for ticker in near[:5])
-            advice = f"Did you mean one of {names}?" if names else "Check it; tickers are case-sensitive"
+            others = [ticker.ticker for ticker in near if ticker.ticker != symbol.vendor_ticker]
+            names = ("one of " if len(others) > 1 else "") + ", ".join(others[:5])
+            advice = f"Did you mean {names}?" if others else "Check it; tickers are case-sensitive"
             raise UnknownTickerError(f"the vendor knows no ticker {symbol.vendor_ticker}. {advice}")
 
     def fetch_list_date(self, symbol: Symbol) -> date | None:

@@ -22,6 +22,9 @@ NIGHTLY = ("never_asked", "failed", "not_yet_available")
 FILLABLE = (*NIGHTLY, "rejected")
 """States that are worth another request on demand."""
 
+HEALTHS = ("fine", "behind", "attention")
+"""Values of the view's column `health`."""
+
 
 def list_gaps(engine: Engine, symbols: Sequence[str]) -> list[Row]:
     """Return the sessions without a bar of these symbols, as ranges.

@@ -290,7 +290,7 @@ def test_a_folder_that_is_no_backup_is_reported(folder: Path, command: Command) 
     code, _, err = command("restore", "latest", "--folder", folder)
     assert (code, "market-pipeline backup" in err) == (2, True)
     code, _, err = command("restore", folder)
-    assert (code, "is no backup" in err) == (2, True)
+    assert (code, "is no backup" in err, "`market-pipeline restore latest`" in err) == (2, True, True)
 
 
 def test_only_the_oldest_backups_are_removed(saved: Backup, addresses: dict[str, SecretStr], folder: Path) -> None:

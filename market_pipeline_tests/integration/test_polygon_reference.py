@@ -209,6 +209,20 @@ def test_an_unknown_ticker_is_an_error_with_the_nearest_ones() -> None:
     assert caught.value.requests == 3
 
 
+@pytest.mark.parametrize(
+    ("near", "advice"),
+    [(["APPL"], "Check it; tickers are case-sensitive"), (["APPL", "AAPL"], r"Did you mean AAPL\?")],
+)
+def test_an_unknown_ticker_is_not_suggested_itself(near: list[str], advice: str) -> None:
+    replies = [ok([]), ok([]), ok([{"ticker": ticker} for ticker in near])]
+    with (
+        scripted_vendor(*replies) as vendor,
+        client_of(vendor) as client,
+        pytest.raises(vendor_errors.UnknownTickerError, match=rf"knows no ticker APPL\. {advice}$"),
+    ):
+        client.fetch_ticker(Symbol.of("APPL", "stock"))
+
+
 def test_the_list_of_a_markets_tickers_is_read_over_all_pages() -> None:
     old = {"ticker": "FB", "market": "stocks", "active": False, "delisted_utc": "2022-06-09T00:00:00Z"}
     first = ok([old, {"ticker": None}], next_url="https://api.massive.com/v3/reference/tickers?cursor=YWN0")

@@ -84,6 +84,8 @@ def test_the_last_run_and_missing_sessions_are_reported_with_the_commands_that_f
     assert state["symbols"]["failed"] == {"MSFT": "MSFT: the vendor returned 500"}
     assert state["symbols"]["never_loaded"] == ["FB", "MSFT"]
     assert state["symbols"]["behind"] == ["AAPL"]
+    assert state["symbols"]["by_health"] == {"fine": 0, "behind": 1, "attention": 2}, "as /metrics counts them"
+    assert "3 tracked: 0 fine, 1 behind, 2 attention; 2 without bars, 1 failed in their last load" in status()[1]
     assert state["sessions_to_fetch"]["never_asked"] > 1000
     assert [(each["kind"], each["symbol"], each["never"]) for each in state["actions_behind"]] == [
         ("splits", "AAPL", True), ("dividends", "AAPL", True),

@@ -78,6 +78,11 @@ def test_an_empty_argument_is_a_wrong_command(run: Run, words: tuple[str, ...]) 
     )
 
 
+def test_the_values_that_a_choice_has_are_named_without_typers_own_words(run: Run) -> None:
+    error = "error: --asset-class: 'bond' is not one of 'stock', 'etf', 'crypto'\n"
+    assert run("symbols", "add", "AAPL", "--asset-class", "bond") == (2, error)
+
+
 @pytest.mark.parametrize("words", SYMBOLS, ids=" ".join)
 @pytest.mark.parametrize(
     ("symbols", "why"),

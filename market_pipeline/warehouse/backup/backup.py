@@ -181,7 +181,10 @@ def find_backup(what: str, folder: Path) -> tuple[Backup, Sequence[str]]:
     try:
         manifest = TypeAdapter(BackupManifest).validate_json((home / MANIFEST).read_bytes())
     except OSError:
-        raise NoSuchBackupError(f"{what} is no backup: there is no {home / MANIFEST}") from None
+        raise NoSuchBackupError(
+            f"{what} is no backup: there is no {home / MANIFEST}. Name a backup's folder, or restore the newest with "
+            "`market-pipeline restore latest`"
+        ) from None
     except ValidationError:
         raise NoSuchBackupError(f"{home / MANIFEST} is damaged: restore another backup") from None
     in_file = [name for name, dump in manifest.databases.items() if dump.file == path.name]
