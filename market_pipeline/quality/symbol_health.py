@@ -68,7 +68,7 @@ def _check_completeness(covered: Mapping[str, Any]) -> CheckResult:
     if not fetchable:
         return CheckResult("completeness", True, False, "Nothing is missing.", numbers)
     description = (
-        f"{fetchable:,} of {format_count(covered['sessions'], 'session')} can be fetched: {covered['health_reason']}. "
+        f"{format_count(fetchable, 'session')} can be fetched: {covered['health_reason']}. "
         "`market-pipeline gaps` lists them, `market-pipeline backfill --missing` fetches them."
     )
     return CheckResult("completeness", False, _needs_attention(covered), description, numbers)

@@ -33,7 +33,7 @@ def test_fetchable_sessions_are_urgent_if_the_symbol_needs_attention(health: str
     reason = "2 failed, 1 never requested of 250 sessions"
     found = result("completeness", failed=2, never_asked=1, fetchable=3, health=health, health_reason=reason)
     assert found[:2] == (False, urgent)
-    assert found[2].startswith(f"3 of 250 sessions can be fetched: {reason}.")
+    assert found[2].startswith(f"3 sessions can be fetched: {reason}.")
     assert "backfill --missing" in found[2]
 
 
