@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from math import isfinite
+from urllib.parse import urlsplit
 
 import typer
 from typer.core import TyperCommand
@@ -63,6 +64,21 @@ class SymbolChoice:
 
 
 EVERY = SymbolChoice()
+
+
+def parse_web_url(text: str) -> str:
+    """Parse the URL of a web server, and return it without a slash at its end.
+
+    Raises:
+        BadParameter: it has no scheme of HTTP, or no host.
+    """
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # of a bracket that is not closed
+        parts = urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise typer.BadParameter(f"{text!r} is not a URL: write it as http://host:port")
+    return text.rstrip("/")
 
 
 def parse_symbols(text: str | SymbolChoice) -> SymbolChoice:

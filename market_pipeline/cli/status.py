@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from market_pipeline.cli.parameters import parse_web_url
 from market_pipeline.cli.vendor_option import load_vendor_settings
 from market_pipeline.core.wording import format_count
 
@@ -31,7 +32,11 @@ WIDTH = 12
 def status(
     api_url: Annotated[
         str | None,
-        typer.Option(help="URL of the API. Default: that of `market-pipeline up`, or port 8000.", metavar="URL"),
+        typer.Option(
+            parser=parse_web_url,
+            help="URL of the API. Default: that of `market-pipeline up`, or port 8000.",
+            metavar="URL",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -42,7 +47,7 @@ def status(
     settings = load_vendor_settings()
     from market_pipeline.operations.status import read_pipeline_state  # importing Dagster takes a second
 
-    state = read_pipeline_state(settings, api_url and api_url.rstrip("/"), datetime.now(UTC))
+    state = read_pipeline_state(settings, api_url, datetime.now(UTC))
     if as_json:
         typer.echo(json.dumps({"ok": not state.problems, **asdict(state)}, indent=2, default=methodcaller("isoformat")))
     else:

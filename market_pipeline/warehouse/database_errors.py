@@ -116,7 +116,9 @@ def suggest_fix(error: BaseException) -> str:
 def read_first_line(error: BaseException) -> str:
     """Return the first line of PostgreSQL's message."""
     lines = str(_find_driver_error(error) or "").strip().splitlines()
-    return lines[0].strip() if lines else type(error).__name__
+    return (
+        lines[0].strip().removeprefix("connection failed: ") if lines else type(error).__name__
+    )  # psycopg's own words
 
 
 def _read_code(error: BaseException) -> str | None:

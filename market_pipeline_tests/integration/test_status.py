@@ -151,6 +151,7 @@ def test_a_database_that_is_down_is_one_problem_without_its_password(
     state = json.loads(output)
     assert code == 1
     assert "127.0.0.1:9/market_data can't be used" in state["problems"][0]
+    assert output.count("connection") == output.count("connection to server"), "psycopg's own words are left out"
     assert [state[name] for name in ("dagster", "last_run", "symbols", "sessions_to_fetch")] == [None] * 4
     assert "hunter2" not in output
     assert "hunter2" not in status()[1]

@@ -78,6 +78,12 @@ def test_an_empty_argument_is_a_wrong_command(run: Run, words: tuple[str, ...]) 
     )
 
 
+@pytest.mark.parametrize("url", ["foo", "localhost:8000", "http://", "http://[::1"])
+def test_the_url_of_the_api_is_checked_before_anything_is_read(run: Run, url: str) -> None:
+    error = f"error: --api-url: {url!r} is not a URL: write it as http://host:port\n"
+    assert run("status", "--api-url", url) == (2, error)
+
+
 def test_the_values_that_a_choice_has_are_named_without_typers_own_words(run: Run) -> None:
     error = "error: --asset-class: 'bond' is not one of 'stock', 'etf', 'crypto'\n"
     assert run("symbols", "add", "AAPL", "--asset-class", "bond") == (2, error)
