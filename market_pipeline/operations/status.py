@@ -205,9 +205,9 @@ def find_data_problems(rows: Sequence[Row]) -> list[str]:
     if not rows:
         return ["no symbols are tracked: run `market-pipeline symbols init`"]
     concerned = [row for row in rows if row["health"] == "attention"]
-    failed = {row["symbol"]: row["last_error"] for row in concerned if row["last_error"]}
+    failed = {row["symbol"]: row["last_error"] for row in concerned if row["last_error"] and row["fetchable"]}
     fetchable = {row["symbol"]: row["fetchable"] for row in concerned if row["fetchable"] and not row["last_error"]}
-    without_bar = [row["symbol"] for row in concerned if not row["fetchable"] and not row["last_error"]]
+    without_bar = [row["symbol"] for row in concerned if not row["fetchable"]]
     problems = []
     if failed:
         problems.append(

@@ -271,6 +271,17 @@ def test_a_symbol_is_fine_behind_or_in_need_of_attention_with_a_reason(warehouse
 
 
 @pytest.mark.usefixtures("_delisted")
+def test_a_failed_load_of_sessions_that_all_have_their_bars_leaves_nothing_to_do(warehouse: Engine) -> None:
+    load_frame(warehouse, AAPL, BARS)
+    load_failure(warehouse, AAPL, OCTOBER[:3], "the vendor returned 500", run_id="run-2")
+    [row] = read_coverage(warehouse, ["AAPL"])
+    assert (row["fetchable"], row["last_error"]) == (0, "the vendor returned 500")
+    assert (row["health"], row["health_reason"]) == ("fine", None)
+    assert all(check.passed for check in check_symbol(row, NewestLoad(newest=True, rejected=0, jumps=[])))
+    assert find_data_problems([row]) == []
+
+
+@pytest.mark.usefixtures("_delisted")
 def test_a_symbol_without_any_bar_at_the_vendor_needs_attention(warehouse: Engine) -> None:
     load_frame(warehouse, AAPL, BARS[:0], sessions=OCTOBER)
     assert health(warehouse) == ("attention", "the vendor has no bar of any session")

@@ -73,14 +73,15 @@ SELECT
     symbol, asset_class, calendar, first_session, last_session, sessions, loaded, rejected, empty, not_yet_available,
     not_in_plan, failed, never_asked, flagged, behind, last_loaded_at, last_error, missing, fetchable,
     CASE
-        WHEN last_error IS NOT NULL OR fetchable > awaited THEN 'attention'
+        -- A load that failed although its sessions have their bars leaves nothing to do.
+        WHEN fetchable > awaited THEN 'attention'
         WHEN loaded = 0 AND sessions > 0 AND missing = empty THEN 'attention'
         WHEN fetchable > 0 OR sessions = 0 THEN 'behind'
         ELSE 'fine'
     END AS health,
     nullif(concat_ws(
         '; ',
-        'the last load failed: ' || last_error,
+        CASE WHEN fetchable > awaited THEN 'the last load failed: ' || last_error END,
         CASE
             WHEN fetchable > awaited THEN concat_ws(
                 ', ',
