@@ -122,7 +122,7 @@ def build_finding(found: dict[str, list[dict[str, Load]]]) -> Finding:
         "8. The read API",
         f"{CLIENTS} clients repeat the same request to one server process; the servers take turns. The floor is an "
         "ASGI handler that runs the API's statement and sends what PostgreSQL returns, no more; "
-        "models is FastAPI with a pydantic model a bar, which knows JSON only and so stands beside CSV and Arrow too. "
+        "models is FastAPI with a pydantic model a bar, which has JSON only and so stands beside CSV and Arrow too. "
         "The same bars come from all three.",
         ["response", *(f"{name}, requests/s (p99, ms)" for name in SERVERS)],
         rows,

@@ -75,8 +75,8 @@ def build_finding(taken: dict[int, list[dict[str, float]]]) -> Finding:
             "runs; the exchange's closures are recorded, not computed; dbt's models and tests are "
             "declared from its manifest just as dagster-dbt would declare them, which brings dbt and a second; each "
             "calendar's partitions are hashed once, where Dagster hashes the text of all holidays three times an "
-            "asset; and Python looks for garbage seldom, and never again through what was made here. Looking seldom "
-            "alone only puts the looking off."
+            "asset; and Python collects garbage seldom, and what was made here is left out for good. Collecting seldom "
+            "alone only puts it off."
         ],
     )
 

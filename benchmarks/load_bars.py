@@ -166,7 +166,7 @@ def build_finding(size: Size, ways: Sequence[Way], taken: dict[str, list[Measure
         "symbols.) All get the same compressed bytes from the same sandbox in a process of its own, which has made its "
         "responses beforehand. The project's load has its rules, rejected bars, merge, revisions, flags, shared rate "
         "limit and load records on; bare COPY reads the JSON with the fastest "
-        "parser, lays the rows out as arrays, fetches ahead as the project does, and knows nothing of duplicates.",
+        "parser, lays the rows out as arrays, fetches ahead as the project does, and does not look for duplicates.",
         ["way", "bars", "time", "rows/s", "memory", "table and indexes, a million bars"],
         rows,
         goals,

@@ -83,7 +83,7 @@ def run(size: Size) -> Finding:
             "what was materialized is recorded together too; events of a kind are serialized from one template; the "
             "run's plan is looked for without reading it back; pandas isn't imported for grouped bars; no output a "
             "symbol; no frames of a load's few bars; lines of the log that are written together, and not waited for "
-            "until they are on the disk; looking for garbage seldom before the imports, as every command does, and not "
+            "until they are on the disk; collecting garbage seldom before the imports, as every command does, and not "
             "after them; and, found by EXPLAIN ANALYZE, counting the coverage of a step's fifty symbols, not ten times "
             "that of all. Tried and dropped, because it made no difference: having Python's threads take turns more "
             "often.",

@@ -2,7 +2,7 @@
 
 Run it with `python -m benchmarks.campaigns.faults [--scenarios 50] [--first-seed 1] [--keep]`; it takes about ten
 minutes on two cores. Each scenario kills backfills, restarts PostgreSQL, makes the vendor fail or runs two of them at
-once, as its seed says. This is only the door: how it is done is in `market_pipeline_tests/fault_campaign`.
+once, as its seed says. `market_pipeline_tests/fault_campaign` does it.
 """
 
 from market_pipeline_tests.fault_campaign.campaign import main

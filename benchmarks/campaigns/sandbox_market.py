@@ -1,4 +1,4 @@
-"""The sandbox's market of 11,000 tickers: who traded by grouped response, flat file and truth; times and memory.
+"""The sandbox's market of 11,000 tickers: tickers traded by grouped response, flat file and truth; times and memory.
 
 Run it with `python -m benchmarks.campaigns.sandbox_market [STEP]`; it compares each STEP-th session of five years, by
 default each 25th, in about half a minute.

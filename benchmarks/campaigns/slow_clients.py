@@ -39,7 +39,7 @@ class SlowClients:
         kinds: one for each connection.
         key: an administrator's, as a body is read only with one.
         download: path of a response of several megabytes.
-        outcomes: told how each connection ended.
+        outcomes: records how each connection ended.
     """
 
     def __init__(self, url: str, kinds: Sequence[str], key: str, download: str, outcomes: Outcomes) -> None:

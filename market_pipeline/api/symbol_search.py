@@ -13,7 +13,7 @@ from market_pipeline.warehouse.statements import read_driver_statement
 MATCHING, FIRST, SUMMARIES = map(read_driver_statement, ("matching_symbols", "first_symbols", "symbol_summaries"))
 
 SHORTEST_IN_NAME = 2
-"""Characters of a text that is also sought in names: a single one is in most of them."""
+"""Characters of a text that is also searched for in names: a single one is in most of them."""
 
 router = APIRouter(tags=["overview"])
 

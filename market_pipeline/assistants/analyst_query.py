@@ -33,8 +33,8 @@ _NEXT_STEPS: Sequence[tuple[type[psycopg.Error] | tuple[type[psycopg.Error], ...
     ((errors.UndefinedTable, errors.InvalidSchemaName), f"{_SCHEMA}; marts are in the schema analytics once built"),
     (errors.UndefinedColumn, _SCHEMA),
     (errors.QueryCanceled, f"a query may take {SECONDS:.0f} seconds: filter by symbol and date, or aggregate less"),
-    (errors.InsufficientPrivilege, "this role only reads the schemas public and analytics"),
-    (errors.ReadOnlySqlTransaction, "nothing can be changed here"),
+    (errors.InsufficientPrivilege, "select from the schemas public and analytics alone"),
+    (errors.ReadOnlySqlTransaction, "only select: market-pipeline's commands make changes"),
     ((errors.SyntaxError, errors.InvalidCursorDefinition, errors.FeatureNotSupported),
      "give one query in PostgreSQL's SQL that begins with SELECT, WITH, VALUES or TABLE"),
 )  # fmt: skip

@@ -154,7 +154,7 @@ class Tools:
         as_of: AsOf = None,
         limit: Annotated[int, Field(ge=1, le=5000, description="The most tickers, by dollar volume.")] = 200,
     ) -> Rows:
-        """Return who traded on a session of a whole market, those that are gone since included, by dollar volume."""
+        """Return the tickers that traded on a session of a whole market, by dollar volume, delisted ones included."""
         return await read_universe(self._context, (date, as_of), market, types, (min_price, min_dollar_volume), limit)
 
     async def get_corporate_actions(self, symbol: SymbolName, start: Day = None, end: Day = None) -> CorporateActions:

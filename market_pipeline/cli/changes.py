@@ -48,8 +48,8 @@ def changes(
 ) -> None:
     """Print every bar, split, dividend, factor and identity that came, changed or went, as lines of JSON.
 
-    They are in the order in which loads became visible. The last line is {"settled": POINT}: ask from there on the next
-    time, by --since POINT.
+    They are in the order in which loads became visible. The last line is {"settled": POINT}: next time, request what
+    came after it by --since POINT.
 
     Example: market-pipeline changes --since 2026-03-01T12:00Z
     """

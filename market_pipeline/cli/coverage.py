@@ -35,7 +35,7 @@ COUNTS = (
 def coverage(symbols: Symbols = EVERY, as_json: AsJson = False) -> None:
     """Print the number of sessions of each symbol since its first one, by state.
 
-    sessions = loaded + rejected + empty + not yet available + not in plan + failed + never asked. `flagged` counts
+    sessions = loaded + rejected + empty + not yet available + not in plan + failed + never requested. `flagged` counts
     loaded bars with a flag, `behind` the sessions since the newest loaded bar.
     """
     with warehouse_of(load_settings()) as warehouse:

@@ -77,4 +77,4 @@ def _summarize(findings: Sequence[Finding]) -> Text:
         )
     if counts["warning"]:
         return Text(f"\nNothing to fix, {format_count(counts['warning'], 'warning')}", style=STYLES["warning"])
-    return Text("\nAll is well.", style=STYLES["ok"])
+    return Text("\nNo problem was found.", style=STYLES["ok"])

@@ -57,7 +57,7 @@ def track(market: MarketName) -> None:
     start = datetime.now(UTC).date() - timedelta(days=DEFAULT_DAYS)
     command = quote_command("market-pipeline", "market", "backfill", market.option, "--start", start)
     typer.echo(
-        f"Tracking {market.option}. Load its history with `{command}`; each night loads its newest "
+        f"Tracking {market.option}. Load its history with `{command}`; each nightly run loads its newest "
         f"{settings.backfill_look_back_sessions} sessions."
         if added
         else f"{market.option} is tracked already: `market-pipeline market status` prints what is there."
@@ -143,9 +143,9 @@ def backfill(
 def _describe_none_missing(states: Sequence[MarketSessionState], first: date, last: date) -> str:
     """Return the message for a range without missing sessions, or beyond those that are looked for."""
     if not states or last < states[0].date:
-        return "No session of these dates was ever loaded: without --missing they are."
+        return "No session of these dates was ever loaded: leave out --missing to load them."
     if date.min < first < states[0].date:
-        return f"Nothing is missing since {states[0].date}; without --missing the sessions before it are loaded too."
+        return f"Nothing is missing since {states[0].date}; leave out --missing to load the sessions before it too."
     return "Nothing is missing."
 
 

@@ -106,7 +106,7 @@ def print_launch(launch: "MarketLaunch") -> None:
         again = quote_command("market-pipeline", "market", "backfill", launch.market.option, "--missing")
         typer.echo(
             f"Fetch them again with `{again}`, or by --start and --end if they are stored from before; "
-            "nights do, as far as they reach back."
+            "nightly runs do, as far as they reach back."
         )
 
 

@@ -18,7 +18,7 @@ def mcp(
 ) -> None:
     """Let an assistant read the warehouse: symbols, bars, corporate actions, problems, and read-only SQL.
 
-    An assistant starts this command itself and talks to it over standard input and output. No tool changes anything.
+    An assistant starts this command itself and reads it over standard input and output. No tool changes anything.
     """
     settings = load_settings()
     # Importing the protocol, FastAPI and Dagster takes seconds.
@@ -33,4 +33,4 @@ def mcp(
         try:
             server.run([listener])
         except KeyboardInterrupt:
-            print_note("The server of assistants has stopped.")
+            print_note("The assistants' server has stopped.")

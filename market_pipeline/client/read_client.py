@@ -134,7 +134,9 @@ class Client:
     def _read(self, path: str, parameters: Parameters) -> requests.Response:
         response = self._session.get(path, [*parameters, ("format", "arrow")])
         if "X-As-Of" not in response.headers:
-            raise ApiError(f"the response of {response.url} has no rows: is it the API?", response.status_code)
+            raise ApiError(
+                f"the response of {response.url} has no rows: check that the URL is the API's", response.status_code
+            )
         return response
 
 

@@ -70,7 +70,9 @@ class ServerSession:
                 url, params=parameters, timeout=(CONNECT_SECONDS, READ_SECONDS), allow_redirects=False
             )
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-            raise _TemporaryError(f"{self._url} can't be reached, or broke off: {type(error).__name__}") from error
+            raise _TemporaryError(
+                f"{self._url} can't be reached, or broke off ({type(error).__name__}): check the URL and the server"
+            ) from error
         if response.status_code == 200:
             return response
         raise _read_error(response)
@@ -82,7 +84,10 @@ def _read_error(response: requests.Response) -> ApiError:
         problem = response.json()
         message, errors = str(problem["detail"]), problem.get("errors", ())
     except (ValueError, KeyError, TypeError):
-        message, errors = f"HTTP {response.status_code} {response.reason} without a problem: is it the API?", ()
+        message, errors = (
+            f"HTTP {response.status_code} {response.reason} without a problem: check that the URL is the API's",
+            (),
+        )
     if response.status_code not in TEMPORARY:
         return ApiError(message, response.status_code, errors)
     error = _TemporaryError(message, response.status_code, errors)

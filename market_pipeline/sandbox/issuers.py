@@ -1,4 +1,4 @@
-"""Issuers of a generated market: who is born, renamed, reused and gone, in slots that companies occupy in turn.
+"""Issuers of a generated market: companies listed, renamed and delisted, in slots that they occupy in turn.
 
 A slot has a role by its number (a common stock, a fund, a company with preferred shares...). Its companies follow one
 another with months between; some take the name of the one before. Everything follows from the seed and the slot, so a
@@ -85,7 +85,7 @@ def generate_issues(seed: int, slot: int, sessions: int, taken: frozenset[str]) 
     Args:
         seed: the market's.
         slot: its number.
-        sessions: the number of sessions; whoever lives longer trades to the end.
+        sessions: the number of sessions; a company with a longer life trades to the end.
         taken: roots that can't be used.
     """
     role = ROLES[slot % len(ROLES)]

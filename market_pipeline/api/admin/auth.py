@@ -72,7 +72,7 @@ async def check_reader(request: Request) -> Context:
     elif not context.settings.trusted_proxies and _is_rebound(request):
         raise ProblemError(
             421,
-            "without keys, a server that only this machine reaches takes no request for another host: request "
+            "without keys, a server that only this machine reaches rejects requests for another host: request "
             f"http://localhost:{request.scope['server'][1]}, or set API_KEY_REQUIRED=true",
         )
     return context

@@ -73,7 +73,7 @@ class TableRead:
         return f"EXPLAIN (FORMAT json) {statement}", values
 
     def copy_statement(self, *, as_csv: bool, strips_nulls: bool) -> Statement:
-        """Return the COPY of the rows: as lines of CSV, or each as a JSON object that `json_line` unquotes."""
+        """Return the COPY of the rows: as lines of CSV, or each as a JSON object, in quotes."""
         if as_csv:
             shown, values = self._shown(column.csv_sql for column in self.selected)
             return f"COPY ({shown}) TO STDOUT (FORMAT csv)", values

@@ -1,4 +1,4 @@
-// The chart as a table, for those who read better than they see: the newest sessions first, with its gaps.
+// The chart as a table, for screen readers: the newest sessions first, with its gaps.
 
 import { element, replace } from "./dom.js";
 import { decimals, NONE, plural, whole } from "./format.js";

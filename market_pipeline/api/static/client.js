@@ -91,7 +91,7 @@ async function reach(address, { method = "GET", headers: others = {} } = {}) {
     const late = error.name === "TimeoutError";
     throw new Problem(
       0,
-      late ? `No response within ${TIMEOUT_MS / 1000} s.` : "The API can't be reached. Is it running?",
+      late ? `No response within ${TIMEOUT_MS / 1000} s.` : "The API can't be reached: check that it runs.",
     );
   }
 }

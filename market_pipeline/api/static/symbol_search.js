@@ -55,7 +55,7 @@ export class SymbolSearch {
   draw(found) {
     const symbols = found.symbols ?? [];
     const words = found instanceof Error ? found.message : symbols.length === 0 ? "No symbol is found." : null;
-    const rest = found.truncated ? "There are more: type on." : words;
+    const rest = found.truncated ? "There are more: type further letters." : words;
     replace(
       this.list,
       ...symbols.map((symbol, index) => this.drawOption(symbol, index)),
@@ -103,7 +103,7 @@ export class SymbolSearch {
     }
   }
 
-  /** Takes the chosen option; what was typed faster than the list came is sought first. */
+  /** Takes the chosen option; what was typed faster than the list came is searched for first. */
   async enter() {
     clearTimeout(this.typing);
     if (this.input.value !== this.value && this.input.value !== this.found) await this.search(this.input.value);
