@@ -152,14 +152,15 @@ def test_prune_reports_its_numbers_and_rejects_days_in_which_runs_may_go_on(
     assert "give 2 days or more" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("whole", ["storage.whole", "storage"])
 def test_a_dagster_yaml_of_an_earlier_release_gives_the_same_storage(
-    environment: dict[str, str], tmp_path: Path
+    environment: dict[str, str], tmp_path: Path, whole: str
 ) -> None:
     former = "market_pipeline.orchestration.storage"
     text = (find_project_dir() / "dagster.yaml").read_text(encoding="utf-8")
-    for now, before in (("instance_storage", "whole"), ("run_output", "run_output")):
+    for now, before in (("instance_storage", whole), ("run_output", "storage.run_output")):
         assert f"market_pipeline.orchestration.{now}\n" in text
-        text = text.replace(f"market_pipeline.orchestration.{now}\n", f"{former}.{before}\n")
+        text = text.replace(f"orchestration.{now}\n", f"orchestration.{before}\n")
     (tmp_path / "dagster.yaml").write_text(text, encoding="utf-8")
     with DagsterInstance.from_ref(InstanceRef.from_dir(str(tmp_path))) as instance:
         assert type(instance.event_log_storage) is MarketPipelineEventLogStorage
