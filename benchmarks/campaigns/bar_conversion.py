@@ -126,7 +126,7 @@ def main() -> None:
         engine.dispose()
     finally:
         embedded.destroy(folder)
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)  # the backup; without one the folder is gone already
 
 
 if __name__ == "__main__":

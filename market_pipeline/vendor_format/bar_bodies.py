@@ -13,7 +13,7 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from market_pipeline.core.sessions import CALENDARS, Calendar
-from market_pipeline.vendor_format.bar_rows import DAY_MILLISECONDS, BarColumns, BarRows, EncodedRows, Rows
+from market_pipeline.vendor_format.bar_rows import DAY_MILLISECONDS, BarColumns, BarRows, EncodedRows, JsonRows
 from market_pipeline.vendor_format.bar_windows import EPOCH, UNITS, Windows, merge_bars
 from market_pipeline.vendor_format.encoding import encode_cursor
 from market_pipeline.vendor_format.error_bodies import (
@@ -147,7 +147,7 @@ def build_daily_body(
 
 def _build_page_body(
     request: VendorRequest,
-    rows: Rows,
+    rows: JsonRows,
     used: int,
     edge: int | None,
     *,
@@ -214,7 +214,7 @@ def build_next_url(request: VendorRequest, edge: int, keep: Mapping[str, str] | 
 
 def build_bars_body(
     request: VendorRequest,
-    rows: Rows,
+    rows: JsonRows,
     *,
     used: int | None = None,
     ticker: str | None = None,

@@ -1,5 +1,6 @@
 """Bars as rows of a response: as columns, as 11,000 dictionaries would take longer, or as their JSON."""
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +21,21 @@ BarColumns = Mapping[str, Any]
 """Columns of bars by the vendor's keys, and `day`, the number of days since 1970. `vw` and `n` are None if unknown."""
 
 
+class JsonRows(JsonText):
+    """Bars as rows of a response."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of rows."""
+
+    def to_list(self) -> list[dict[str, Any]]:
+        """Return the rows as dictionaries, with the vendor's order of keys."""
+        rows: list[dict[str, Any]] = orjson.loads(self.to_json())
+        return rows
+
+
 @dataclass(frozen=True)
-class BarRows(JsonText):
+class BarRows(JsonRows):
     """Bars as rows: columns by key, `t` in milliseconds; `tickers` are the values of `T`."""
 
     columns: BarColumns
@@ -29,11 +43,6 @@ class BarRows(JsonText):
 
     def __len__(self) -> int:
         return len(self.columns["t"])
-
-    def to_list(self) -> list[dict[str, Any]]:
-        """Return the rows as dictionaries, with the vendor's order of keys."""
-        rows: list[dict[str, Any]] = orjson.loads(self.to_json())
-        return rows
 
     def to_json(self) -> str:
         """Encode the rows as JSON."""
@@ -51,7 +60,7 @@ class BarRows(JsonText):
 
 
 @dataclass(frozen=True)
-class EncodedRows(JsonText):
+class EncodedRows(JsonRows):
     """Bars as rows that are encoded already: their JSON joined by commas, and their number."""
 
     text: str
@@ -69,11 +78,6 @@ class EncodedRows(JsonText):
         [last] = EncodedRows(rows.text[rows.text.rfind("{") :], 1).to_list()
         return rows, last["t"]
 
-    def to_list(self) -> list[dict[str, Any]]:
-        """Return the rows as dictionaries."""
-        rows: list[dict[str, Any]] = orjson.loads(self.to_json())
-        return rows
-
     def to_columns(self) -> BarColumns:
         """Return the rows as columns; `t` has to be the begin of a day, in UTC or New York."""
         rows = self.to_list()
@@ -83,6 +87,3 @@ class EncodedRows(JsonText):
     def to_json(self) -> str:
         """Return the rows as JSON."""
         return f"[{self.text}]"
-
-
-Rows = BarRows | EncodedRows
